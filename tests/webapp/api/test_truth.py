@@ -177,6 +177,7 @@ def test_a_mask_that_does_not_fit_is_refused_and_its_scan_stands(
     response = put(client, scan, ("any name.png", data))
     assert response.json["code"] == code
     assert said in response.json["message"]
+    assert "no picture" not in response.json["message"], 'it was "no picture: The file is a GIF picture"'
     assert truth_files(app) == []
 
 

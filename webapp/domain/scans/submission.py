@@ -50,7 +50,7 @@ SIDECAR = (
     "This describes the volume of its name, as dcm2niix and BIDS write it, and is not needed: which sequence that is"
     " is told by the volume's own header and name."
 )
-NO_MASK = "This is no picture, and so no mask: {reason} Send the masks alone."
+NO_MASK = "This cannot be read as a mask: {reason} Send masks, and nothing else with them."
 SLICE_REFUSED = "The slice of this expert's mask was not taken, so the mask was not either."
 
 
