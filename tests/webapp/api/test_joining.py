@@ -246,11 +246,15 @@ def test_what_cannot_be_joined_is_refused_with_a_sentence(app: Flask, client: Fl
     away = T1_AFFINE.copy()
     away[2, 3] += 900
     far = volume(client, "far.nii.gz", T1, away)
+    behind = T1_AFFINE.copy()
+    behind[1, 3] += 145
+    part = volume(client, "part.nii.gz", T1, behind)
     picture = sent(client, "picture.png", png_bytes())
     joined = join(client, flair, flair=flair["id"], t1=t1["id"]).json
     known = len(client.get(SCANS).json["scans"])
     for parts, status, code, words in (
         ({"flair": flair["id"], "t1": far["id"]}, 422, "invalid", "does not overlap"),
+        ({"flair": flair["id"], "t1": part["id"]}, 422, "invalid", "of a slice of FLAIR at most, and 50% of one"),
         ({"flair": flair["id"], "t1": picture["id"]}, 409, "no_geometry", "no position in the patient"),
         ({"flair": flair["id"], "t1": flair["id"]}, 422, "invalid", "two sequences"),
         ({"flair": flair["id"]}, 422, "invalid", "FLAIR alone"),

@@ -244,6 +244,11 @@ def _write_stack(
     flair_slices = read_array(resources.storage, stack_key(flair.id))  # (N, H, W, 3)
     layers = {kind: _Layer.of(resources, flair, scan) for kind, scan in parts.items() if scan is not flair}
     for kind, layer in layers.items():
+        if not layer.is_covered.any() and layer.most_covered:
+            raise InvalidInput(
+                f"{_NAMES[kind]} covers {layer.most_covered:.0%} of a slice of FLAIR at most, and {LEAST_COVERED:.0%}"
+                " of one is needed: send a series that covers the head as FLAIR does."
+            )
         if not layer.is_covered.any():
             raise InvalidInput(
                 f"{_NAMES[kind]} does not overlap with FLAIR: by their headers the two lie in different places; choose"
@@ -268,18 +273,21 @@ def _write_stack(
 
 @dataclass(frozen=True)
 class _Layer:
-    """A part on FLAIR's grid. slices: uint8 (n, h, w), its own; is_covered: bool (N,), slices of FLAIR that it has."""
+    """A part on FLAIR's grid. slices: uint8 (n, h, w), its own; is_covered: bool (N,), slices of FLAIR that it has;
+    most_covered: of a slice of FLAIR, 0 to 1."""
 
     alignment: Alignment
     slices: NDArray[np.uint8]
     is_covered: NDArray[np.bool]
+    most_covered: float
 
     @classmethod
     def of(cls, resources: Resources, flair: Scan, part: Scan) -> "_Layer":
         stored = read_array(resources.storage, stack_key(part.id))
         alignment = Alignment.of(_affine(flair), _affine(part), _shape(part))
         covered = alignment.covered_slices(flair.slice_count, (flair.height, flair.width))
-        return cls(alignment, np.ascontiguousarray(stored[..., 0]), covered >= LEAST_COVERED)
+        slices = np.ascontiguousarray(stored[..., 0])
+        return cls(alignment, slices, covered >= LEAST_COVERED, float(covered.max()))
 
     def cut(self, index: int, flair: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """One slice, uint8 (H, W); FLAIR's own where the part has none of it."""
