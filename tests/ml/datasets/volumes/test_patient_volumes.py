@@ -129,8 +129,9 @@ def test_slices_and_truth_lie_on_each_other_in_every_orientation(tmp_path: Path)
         assert np.array_equal(bright, first)
 
 
-def test_t1_and_t1_after_contrast_are_the_channels_around_flair(tmp_path: Path) -> None:
-    for end, level in (("-t1n", 1), ("-t2f", 2), ("-t1c", 3)):
+@pytest.mark.parametrize("ends", [("-t1n", "-t2f", "-t1c"), ("_T1pre", "_FLAIR", "_T1post")])
+def test_t1_and_t1_after_contrast_are_the_channels_around_flair(tmp_path: Path, ends: tuple[str, ...]) -> None:
+    for level, end in enumerate(ends, 1):
         voxels = flair()
         voxels[:4, :4, level] = 900  # a mark on another slice in each
         write_volume(tmp_path / "P" / f"P{end}.nii.gz", voxels)
