@@ -55,10 +55,11 @@ _LONG = (
 _SHORT = r"d?segm?s?|gts?|gtv[pn]?|labels?|truths?|annotations?"
 # `_mask_1`, `_mask (2)`, `_mask - Copy`, `_mask copy 2`: of several masks, or of copies.
 _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-9]{1,2}\))?))?"
-# What may be a scan's name as well ("brain_tumor.png"): only beside an image of the rest of the name is it a mask; so
-# are names with a mask's word in the middle (`_mask_edema`, `_seg_v2`).
+# What may be a scan's name as well ("brain_tumor.png"): only beside an image of the rest of the name is it a mask, also
+# one of several (`_lesion1`, `_roi_2`); so are names with a mask's word in the middle (`_mask_edema`, `_seg_v2`).
 _DOUBTFUL = re.compile(
-    rf"[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:{_LONG}|{_SHORT})[ ._-].*$", re.DOTALL
+    rf"[ ._-](?:(?:rois?|tumou?rs?|lesions?|contours?|outlines?){_COUNT}|m)$|[ ._-](?:{_LONG}|{_SHORT})[ ._-].*$",
+    re.DOTALL,
 )
 # What a model's answer has behind its image's name (`0_predict.png`, of many a U-Net's tutorial).
 _RESULT = re.compile(r"[ ._-]pred(?:s|ict(?:s|ed|ions?)?)?$")

@@ -113,7 +113,16 @@ def test_a_folder_that_only_ends_like_one_does_not():
 
 
 @pytest.mark.parametrize(
-    ("stem", "word"), [("s_roi", "_roi"), ("s_mask_edema", "_mask_edema"), ("s_seg_v2", "_seg_v2"), ("s_7", "")]
+    ("stem", "word"),
+    [
+        ("s_roi", "_roi"),
+        ("s_mask_edema", "_mask_edema"),
+        ("s_seg_v2", "_seg_v2"),
+        ("s_lesion1", "_lesion1"),
+        ("s_tumor_02", "_tumor_02"),
+        ("s_7", ""),
+        ("s_roi7b", ""),
+    ],
 )
 def test_what_may_be_a_masks_word_too(stem, word):
     assert doubtful_word(stem) == word
