@@ -213,10 +213,11 @@ def _read_truth(mask: Path, image: Path, volume: VolumeSlice | None, limits: Lim
     grid = _whole(image, volume, limits).grid if has_several else read_grid(file_of(image), limits)
     if labels is None or grid is None:
         raise ScanError("unreadable", "The mask of a volume must be a volume.")
-    if not labels.is_whole:
+    if not labels.has_labels:
         raise ScanError(
             "unreadable",
-            "The mask has values that are no whole numbers, as interpolation leaves them: export the labels.",
+            "The mask has values that are no labels, fractions or many shades, as interpolation leaves them: export the"
+            " labels, or set a threshold (0 for background, 1 for tumor).",
         )
     _check_inside(labels, grid)
     return replace(_cut_truth(labels, grid), is_cut_off=is_cut_off(labels, grid))

@@ -25,14 +25,14 @@ _TIE = 1e-6
 class LabelVolume:
     """Whether each voxel (i, j, k) is tumor.
 
-    is_whole: whether the file's values are whole numbers, as labels are.
+    has_labels: whether the file's values are labels: no fractions, and no shades as interpolation leaves them.
     has_own_end: whether the grid ends where somebody has cropped, so that tumor may lie beyond; formats that store
     what is marked and leave the rest out (DICOM, named segments) end where their marks do.
     """
 
     grid: VolumeGrid
     is_tumor: NDArray[np.bool]
-    is_whole: bool = True
+    has_labels: bool = True
     has_own_end: bool = False
 
 

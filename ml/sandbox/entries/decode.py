@@ -205,7 +205,7 @@ def _truths_of_volume(volume: LabelVolume, grid: VolumeGrid, shape: Shape) -> It
         raise ScanError("unreadable", f"The mask lies elsewhere than its scan. {_ELSEWHERE}")
     if share is not None and share < LEAST_SHARE_INSIDE:
         raise ScanError("unreadable", f"Of the mask's tumor {share:.0%} lies inside the scan. {_ELSEWHERE}")
-    of_all = () if volume.is_whole else (NON_BINARY,)  # several labels are usual here, fractions are no labels
+    of_all = () if volume.has_labels else (NON_BINARY,)  # several labels are usual here
     signs = {
         ON_ANOTHER_GRID: not is_same_lattice(volume.grid, grid),
         CUT_OFF: is_cut_off(volume, grid),

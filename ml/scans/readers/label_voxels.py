@@ -1,5 +1,6 @@
 """Which voxels of a mask's volume are tumor, of whatever format, and which volumes are no masks."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,19 +16,24 @@ _MOST_COUNTED = 4096
 # that were real numbers so, and 1 of 0 to 4 in 8 bits is 1.0039. Interpolation leaves fractions further away.
 _MOST_ROUNDING = 0.01
 _FLOAT_ROUNDING = 1e-6  # and slopes are float32: relative
+# Interpolation leaves a rim of shades, of which every second lies beside none of its like (0.47 to 1.0 of LGG masks
+# that were resampled, turned or smoothed); of labels, also of one for each of many lesions, hardly any does. More
+# values than these, on a slice and in all, are looked at.
+_FEW_LABELS, _LONE_SHARE = 8, 0.25
 
 
 def find_tumor(
     planes: Iterable[NDArray[Any]], shape: tuple[int, int, int], slope: float = 0
 ) -> tuple[NDArray[np.bool], bool]:
-    """Voxels above 0, bool (i, j, k), and whether all values are whole numbers, but for rounding.
+    """Voxels above 0, bool (i, j, k), and whether all values are labels: whole numbers, but for rounding, and no shades
+    as interpolation leaves them at a rim.
 
     planes: the values of k = 0, 1, ..., (i, j) each. slope: by which stored integers were multiplied.
     Raises ScanError `unreadable` for NaN, infinities and pictures.
     """
     is_tumor = np.empty(shape, np.bool, order="F")
     is_whole = True
-    counts: dict[float, int] = {}
+    counts, lone = Counter[float](), Counter[float]()
     for k, values in enumerate(planes):
         if values.dtype.kind == "f":
             if not np.isfinite(values).all():
@@ -35,13 +41,38 @@ def find_tumor(
             values, is_plane_whole = _without_rounding(values, slope)
             is_whole = is_whole and is_plane_whole
         is_tumor[:, :, k] = values > 0
-        for value, count in zip(
-            *(part.tolist() for part in np.unique(values[values > 0], return_counts=True)), strict=True
-        ):
-            if value in counts or len(counts) < _MOST_COUNTED:
-                counts[value] = counts.get(value, 0) + count
+        of_plane = _count(values[is_tumor[:, :, k]])
+        counts.update({value: of_plane[value] for value in of_plane if value in counts or len(counts) < _MOST_COUNTED})
+        if len(of_plane) > _FEW_LABELS:
+            lone.update(_count(values[is_tumor[:, :, k] & _is_lone(values)]))
     _check_labels(counts, is_tumor)
-    return is_tumor, is_whole
+    return is_tumor, is_whole and not _are_shades(counts, lone)
+
+
+def _count(values: NDArray[Any]) -> dict[float, int]:
+    """How often each value occurs."""
+    kinds, counts = np.unique(values, return_counts=True)
+    return dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+
+
+def _is_lone(values: NDArray[Any]) -> NDArray[np.bool]:
+    """Whether a pixel (i, j) differs from its four neighbors."""
+    is_lone = np.ones(values.shape, np.bool)
+    for whole, other in ((is_lone, values), (is_lone.T, values.T)):
+        differs = other[1:] != other[:-1]
+        whole[1:] &= differs
+        whole[:-1] &= differs
+    return is_lone
+
+
+def _are_shades(counts: Mapping[float, int], lone: Mapping[float, int]) -> bool:
+    """Whether the values beside the one that prevails are those of a soft edge. counts: voxels of the values above 0;
+    lone: those that differ from their neighbors."""
+    if len(counts) <= _FEW_LABELS:
+        return False
+    prevailing = max(counts, key=lambda value: counts[value])
+    others = sum(counts.values()) - counts[prevailing]
+    return sum(lone.values()) - lone.get(prevailing, 0) > _LONE_SHARE * others
 
 
 def _without_rounding(values: NDArray[Any], slope: float) -> tuple[NDArray[Any], bool]:

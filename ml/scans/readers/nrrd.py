@@ -132,8 +132,8 @@ def _read(path: Path, limits: Limits, regions: Sequence[str]) -> LabelVolume:
         voxels = _read_voxels(file, header)  # (i, j, k, layer)
     i, j, k = header.grid.shape
     if chosen is None:
-        is_tumor, is_whole = find_tumor((voxels[:, :, place, 0] for place in range(k)), (i, j, k))
-        return LabelVolume(header.grid, is_tumor, is_whole, has_own_end=True)
+        is_tumor, has_labels = find_tumor((voxels[:, :, place, 0] for place in range(k)), (i, j, k))
+        return LabelVolume(header.grid, is_tumor, has_labels, has_own_end=True)
     marked = np.zeros((i, j, k), np.bool, order="F")
     for segment in chosen:
         marked |= voxels[..., segment.layer] == segment.value

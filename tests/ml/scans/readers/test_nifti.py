@@ -7,6 +7,7 @@ import zlib
 import nibabel
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ml.scans import Limits, ScanError
 from ml.scans.readers import nifti
@@ -198,7 +199,7 @@ def test_labels_that_nibabel_stored_with_a_slope_are_whole_numbers(tmp_path, sto
     (tmp_path / "mask").write_bytes(image.to_bytes())
     assert (nibabel.Nifti1Image.from_bytes(image.to_bytes()).get_fdata() != labels).any()
     found = nifti.read_label_volume(tmp_path / "mask", Limits())
-    assert found.is_whole
+    assert found.has_labels
     np.testing.assert_array_equal(found.is_tumor, labels > 0)
 
 
@@ -208,7 +209,28 @@ def test_what_interpolation_leaves_in_labels_is_no_rounding(tmp_path):
     image = nibabel.Nifti1Image(soft, AFFINE)
     image.set_data_dtype(np.uint8)
     (tmp_path / "mask").write_bytes(image.to_bytes())
-    assert not nifti.read_label_volume(tmp_path / "mask", Limits()).is_whole
+    assert not nifti.read_label_volume(tmp_path / "mask", Limits()).has_labels
+
+
+@pytest.mark.parametrize("highest", [100, 255])
+def test_shades_that_interpolation_leaves_in_whole_numbers_are_no_labels(tmp_path, highest):
+    """A mask of 0 and 255 that was brought onto another grid as a picture is: its rim would count as tumor unsaid."""
+    i, j, k = np.ogrid[:80, :80, :20]
+    drawn = highest * ((i - 30) ** 2 + (j - 28) ** 2 / 2 + 9 * (k - 8) ** 2 < 100).astype(np.float32)
+    soft = ndimage.affine_transform(drawn, np.diag([0.83, 0.87, 0.9]), (0.3, 0.4, 0.2), order=1)
+    (tmp_path / "mask").write_bytes(volume_files.nifti(soft.astype(np.uint8), np.diag([1.0, 1.0, 3.0, 1.0])))
+    assert not nifti.read_label_volume(tmp_path / "mask", Limits()).has_labels
+
+
+def test_a_label_for_each_of_many_lesions_is_no_shade(tmp_path):
+    places = np.argwhere(np.ones((6, 6, 2)))
+    labels = np.zeros((48, 48, 12), np.uint8)
+    for number, (i, j, k) in enumerate(places, start=1):
+        labels[8 * i + 1 : 8 * i + 4, 8 * j + 1 : 8 * j + 3 + number % 3, 6 * k + 1 : 6 * k + 3] = number
+    (tmp_path / "mask").write_bytes(volume_files.nifti(labels, np.diag([1.0, 1.0, 3.0, 1.0])))
+    found = nifti.read_label_volume(tmp_path / "mask", Limits())
+    assert found.has_labels and np.unique(labels).size == 73
+    np.testing.assert_array_equal(found.is_tumor, labels > 0)
 
 
 def test_a_bomb_that_admits_to_it_is_a_limit(refuse):

@@ -80,7 +80,7 @@ def test_a_label_of_simpleitk_lies_where_it_was_drawn(
     path = tmp_path / "label.nrrd"
     SimpleITK.WriteImage(image, str(path), is_packed)
     found = read_label_volume(path, Limits())
-    assert found is not None and found.is_whole
+    assert found is not None and found.has_labels
     np.testing.assert_array_equal(found.is_tumor, tumor)
     np.testing.assert_allclose(found.grid.matrix, affine, atol=1e-4)
     assert read_grid(path, Limits()) == found.grid
@@ -192,7 +192,7 @@ def test_a_picture_and_a_map_are_no_masks(tmp_path: Path) -> None:
     assert "NaN" in refused(tmp_path, header(type="float", endian="little") + nothing)
     assert not read_bytes(
         tmp_path, header(type="float", endian="little") + (TUMOR * 0.5).astype("<f4").tobytes("F")
-    ).is_whole
+    ).has_labels
 
 
 @pytest.mark.parametrize("is_packed", [True, False], ids=["gzip", "raw"])
