@@ -69,7 +69,8 @@ _OF_TUMOR = re.compile(r"[ ._-]?(?:brats[ ._-])?(?:whole[ ._-]?)?(?:tumou?rs?|le
 _OME = ".ome"
 # Of Cityscapes, whose images are called NAME_leftImg8bit.
 _CITYSCAPES = re.compile(r"_gt(?:fine|coarse)_(?:(?:label|instance)(?:train)?ids|color)$")
-_BEGINNING = re.compile(r"masks?[ ._-]")
+# `mask_P1_z008`, `label_P1_z008`; but `seg_flair` is the FLAIR that was given for a segmentation.
+_BEGINNING = re.compile(r"(?:masks?|labels?|segmentations?|segm?s?(?![ ._-](?:flair|t[12])))[ ._-]")
 # A picture of the labels on their image, which LabelMe's `labelme_export_json` writes beside both.
 _OVERLAY = "label_viz"
 # What Label Studio calls the masks of a brush, which do not name their image: task-7-annotation-3-by-1-tag-Tumor-0.

@@ -48,6 +48,8 @@ from ml.datasets.mask_names import (
         ("seg.png", "seg"),
         ("label_12.png", "label_12"),
         ("Mask_s.png", "Mask_"),
+        ("label_s_z08.png", "label_"),
+        ("seg_s_flair.nii.gz", "seg_"),
         ("W39_1998.09.19_Segm.nii", "_Segm"),
         ("sub-strokecase0001_ses-0001_msk.nii.gz", "_msk"),
         ("7-msk.png", "-msk"),

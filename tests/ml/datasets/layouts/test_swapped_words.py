@@ -25,6 +25,8 @@ def pairs_of(folder):
         ("anna/{}_flair.png", "anna/{}_seg.png"),
         ("anna/img_{}.png", "anna/label_{}.png"),
         ("anna/scan-{}.png", "anna/mask-{}.png"),
+        ("anna/image_P1_z{}.png", "anna/label_P1_z{}.png"),
+        ("anna/img_P1_z{}.png", "anna/seg_P1_z{}.png"),
         ("anna/{}_image.png", "anna/{}_mask.png"),
         ("anna/P1_T2_FLAIR_{}.png", "anna/P1_seg_{}.png"),
         ("images/image_{}.png", "masks/mask_{}.png"),
