@@ -61,8 +61,11 @@ _DOUBTFUL = re.compile(
     rf"[ ._-](?:(?:rois?|tumou?rs?|lesions?|contours?|outlines?){_COUNT}|m)$|[ ._-](?:{_LONG}|{_SHORT})[ ._-].*$",
     re.DOTALL,
 )
-# What a model's answer has behind its image's name (`0_predict.png`, of many a U-Net's tutorial).
-_RESULT = re.compile(r"[ ._-]pred(?:s|ict(?:s|ed|ions?)?)?$")
+# What a model's answer has behind its image's name (`0_predict.png`, of many a U-Net's tutorial), and a picture of an
+# answer or a mask on its image.
+_RESULT = re.compile(
+    r"[ ._-](?:pred(?:s|ict(?:s|ed|ions?)?)?|probs?|probabilit(?:y|ies)|heat[ ._-]?maps?|overlays?|overlaid)$"
+)
 # What of a mask's name says that it is the tumor's: UCSF-PDGM's NAME_tumor_segmentation, UCSD-PTGBM's
 # NAME_BraTS_tumor_seg.
 _OF_TUMOR = re.compile(r"[ ._-]?(?:brats[ ._-])?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$", re.IGNORECASE)
@@ -200,8 +203,8 @@ def doubtful_word(stem: str) -> str:
 
 
 def result_word(stem: str) -> str:
-    """What ends a name as a model's answer may be called, if the rest is an image's name (`_predict` of `0_predict`);
-    else empty."""
+    """What ends a name as a model's answer or an overlay may be called, if the rest is an image's name (`_predict` of
+    `0_predict`); else empty."""
     found = _RESULT.search(stem.lower())
     return stem[found.start() :] if found else ""
 

@@ -9,8 +9,8 @@ from ml.datasets.file_names import name_key
 from ml.datasets.mask_names import result_word
 
 OF_MODEL = (
-    "A model's answer by its name (`_predict`, `_pred`), beside the image of the rest of it: neither a scan nor an"
-    " expert's mask. Rename it if it is one of these."
+    "A model's answer or an overlay by its name (`_pred`, `_heatmap`, `_overlay`), beside the image of the rest of it:"
+    " neither a scan nor an expert's mask. Rename it if it is one of these."
 )
 OF_PREDICT = (
     "A picture that `python -m ml predict` wrote: a model's mask, cut-out or overlay of a scan, and none itself."

@@ -44,7 +44,7 @@ function numbered(path) {
 function called(path, name, isShared = false) {
   if ((name.match(/[0-9]/g) ?? []).length > 1 && !isShared) return name;
   const words = folded(name);
-  const around = foldersAround(path).map(fileName).filter((folder) => folder && !words.startsWith(folded(folder)));
+  const around = folderOf(path).split("/").reverse().filter((folder) => folder && !words.startsWith(folded(folder)));
   const first = Math.max(around.findIndex((folder) => !EVERYBODYS_FOLDERS.has(folded(folder))), 0);
   return [...around.slice(0, first + 1).reverse(), name].join(" ");
 }

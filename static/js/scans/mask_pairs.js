@@ -4,7 +4,7 @@ import { PICTURE, folded } from "./grouping.js";
 
 const IMAGE_FOLDERS = ["images", "image", "imgs", "img"];
 const MASK_FOLDERS = ["masks", "mask", "labels", "label", "masks_machine"];
-const OTHER_FOLDERS = ["groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations"];
+const OTHER_FOLDERS = ["groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "msk", "msks", "segmentations"];
 const PROGRAM_FOLDERS = ["segmentationclass", "ann_dir", "segmentationobject", "labelstr", "labelsts"];
 const INNER_FOLDERS = ["segmentation", "seg", "segs", "truth", "truths", "labelmap", "labelmaps", "gts"]; // of a file in a patient's folder
 const KNOWN_FOLDERS = [...MASK_FOLDERS, ...OTHER_FOLDERS, ...PROGRAM_FOLDERS];
@@ -24,20 +24,24 @@ const NUMBERED = /^(.*?)([0-9]{1,9})$/s;
 const FEWEST_SHIFTED = 3;
 const VOLUME = /\.(?:nii(?:\.gz)?|nrrd)$/i;
 const TEXT = /\.(?:json|jsonl|ndjson|geojson|xml|txt|csv|tsv)$/i; // outlines at most
-const DOUBTFUL = new RegExp(`[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:${LONG}|${SHORT})[ ._-].*$`, "s");
-const RESULT = /[ ._-]pred(?:s|ict(?:s|ed|ions?)?)?$/; // a model's answer for the image of the rest of the name
+const DOUBTFUL = new RegExp(
+  `[ ._-](?:(?:rois?|tumou?rs?|lesions?|contours?|outlines?)${COUNT}|m)$|[ ._-](?:${LONG}|${SHORT})[ ._-].*$`,
+  "s",
+);
+const RESULT = /[ ._-](?:pred(?:s|ict(?:s|ed|ions?)?)?|probs?|probabilit(?:y|ies)|heat[ ._-]?maps?|overlays?|overlaid)$/; // of the image of the rest of the name
 const FLAIR_ENDINGS = ["-t2f", "_t2f", "_flair", "-flair"]; // BraTS: the mask lies on all sequences of a patient, and this one is read
-const BEGINNING = /^masks?[ ._-]/;
+const BEGINNING = /^(?:masks?|labels?|segmentations?|segm?s?(?![ ._-](?:flair|t[12])))[ ._-]/;
 const OF_TUMOR = /[ ._-]?(?:brats[ ._-])?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$/;
+const OF_VSD = /^vsd\..+\.ot\.[0-9]+$/s; // the Virtual Skeleton Database's
 const BRUSH = /^task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+$/s; // Label Studio's
 const OVERLAY = "label_viz"; // LabelMe's picture of the labels on their image
-const WORD = `(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))`;
+const WORD = `(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT})|(?<=[\\p{L}\\p{N}_])[ ._-]msks?)`;
 const CITYSCAPES = /_gt(?:fine|coarse)_(?:(?:label|instance)(?:train)?ids|color)$/;
-const ENDING = new RegExp(`${WORD}${COUNT} *$`);
-const ONE_ENDING = new RegExp(`${WORD}$`);
+const ENDING = new RegExp(`${WORD}${COUNT} *$`, "u");
+const ONE_ENDING = new RegExp(`${WORD}$`, "u");
 const SAID = `(?<!no)(?<!no[ ._-])(?<!without)(?<!without[ ._-])${WORD}`; // but not `no_mask_flair`
-const ON_FLAIR = new RegExp(`${SAID}[ ._-](?:flair|t2f)$`); // of volumes: the sequence that a mask was drawn on
-const ON_SEQUENCE = new RegExp(`${SAID}[ ._-](?:flair|t2[fw]?|t1(?:n|c|ce|gd)?)$`);
+const ON_FLAIR = new RegExp(`${SAID}[ ._-](?:flair|t2f)$`, "u"); // of volumes: the sequence that a mask was drawn on
+const ON_SEQUENCE = new RegExp(`${SAID}[ ._-](?:flair|t2[fw]?|t1(?:n|c|ce|gd)?)$`, "u");
 
 const ORGAN =
   "brain[-_. ]?stem|cerebellum|ventricles?|hippocamp(?:us|i)|(?:optic[-_. ]?)?(?:chiasm|nerves?)|eyes?|lens(?:es)?" +
@@ -49,7 +53,7 @@ const ANATOMY = new RegExp(
 ); // of volumes: no tumor's
 
 /** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[], shifted: number[], answers: number[] }} MaskPairs places of files;
-   masks: by the place of their slice; shifted: counted from another number than their slices; answers: a model's, beside their images */
+   masks: by the place of their slice; shifted: counted from another number than their slices; answers: a model's, and overlays, beside their images */
 /** @typedef {{ folders: string[], stem: string }} Key */
 
 const keyText = (/** @type {string[]} */ folders, /** @type {string} */ stem) => JSON.stringify([folders, stem]);
@@ -71,7 +75,7 @@ function looksLikeMask(path) {
   const name = parts[parts.length - 1];
   if (TEXT.test(name)) return false;
   const stem = name.replace(/(?<=.)(?:\.nii\.gz|\.ome\.tiff?|\.[^.]*)$/is, "").toLowerCase();
-  if (ENDING.test(stem) || CITYSCAPES.test(stem) || BEGINNING.test(stem) || BRUSH.test(stem) || stem === OVERLAY) return true;
+  if (ENDING.test(stem) || CITYSCAPES.test(stem) || BEGINNING.test(stem) || BRUSH.test(stem) || OF_VSD.test(stem) || stem === OVERLAY) return true;
   if (VOLUME.test(name) && ON_SEQUENCE.test(stem)) return true;
   const folders = parts.slice(0, -1).map(folded);
   if (folders.length > 1 && INNER_FOLDERS.includes(folders[folders.length - 1])) return true;

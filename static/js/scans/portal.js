@@ -189,7 +189,7 @@ function scansOf(files, ofDiscs) {
   const shifted = pairs.shifted.map((place) => chosen[place]);
   if (shifted.length) said.push(`${some(shifted, "expert's mask", "experts' masks")}, for they are counted from another number than their slices, and each would be its neighbor's; rename one or the other`);
   if (many.length) said.push(`${some(many, "expert's mask", "experts' masks")}, for these are too many files for one request; add them on the page of the scan`);
-  if (answers.length) said.push(`${some(answers, "model's answer by its name", "models' answers by their names")}, beside the image; rename what is a scan`);
+  if (answers.length) said.push(`${some(answers, "model's answer or overlay by its name", "models' answers or overlays by their names")}, beside the image; rename what is a scan`);
   if (ofDiscs.length) said.push(`${some(ofDiscs, "picture", "pictures")} beside a disc's DICOM images, such as its viewer brings; what is a scan is taken where it is chosen alone`);
   if (others.length) said.push(some(others, "file of another kind", "files of another kind"));
   notify("left-out", said.length ? `Left out: ${said.join("; ")}.` : null);

@@ -385,7 +385,7 @@ def test_masks_of_two_patients_whose_slices_have_one_name_are_no_parts_of_one(tm
         check(tmp_path)
 
 
-@pytest.mark.parametrize("word", ["_predict", "_pred", "-prediction", "_predicted"])
+@pytest.mark.parametrize("word", ["_predict", "_pred", "-prediction", "_predicted", "_overlay", "_heat_map", "_prob"])
 @pytest.mark.parametrize("has_masks", [True, False])
 def test_a_models_answer_beside_its_image_is_no_scan_and_no_experts_mask(tmp_path, word, has_masks):
     """A tutorial's U-Net writes `0_predict.png` beside `0.png`: tumors were found in its masks."""

@@ -40,6 +40,8 @@ from webapp.domain.scans.mask_pairs import OWN_RESULT, match_slices, pair_masks
         (["1-Flair.nii", "1-LesionSeg-Flair.nii", "1-LesionSeg-T1.nii", "no_mask_flair.nii"], {0: 1}, [2]),
         (["img_dir/train/1.png", "ann_dir/train/1.png"], {}, [1]),
         (["0.png", "0_predict.png", "1_predict.png", "2.PNG", "2_Pred.png"], {}, [1, 4]),
+        (["0.png", "0_lesion1.png", "1_overlay.png", "2.PNG", "2_Overlay.png"], {}, [1, 4]),
+        (["image_P_z1.png", "label_P_z1.png", "seg_P_z1.png"], {}, [1, 2]),
         (["s/images/slice_0000.png", "s/mask/slice_0000.png", "errors/slice_1.png"], {0: 1}, []),
         (["P1_flair_brain.nii.gz", "P1_flair_brain_mask.nii.gz"], {}, [1]),  # what BET and HD-BET write
         (["P1_flair_bet.nii.gz", "P1_flair_bet_mask.nii.gz", "P1_flair_bet_seg.nii.gz"], {}, [1, 2]),
