@@ -159,7 +159,8 @@ def _with_volumes(layout: Layout, folder: Path, stray: Problem) -> Iterator[Prob
     own = {
         name
         for name in stray.files
-        if stray.message != OF_ANATOMY
+        if stray.code == "left_out"  # a link to nothing says so itself
+        and stray.message != OF_ANATOMY
         and suffix_of(name) in kinds
         and (folder / name).parent in places
         and may_be_mask(folder / name, folder)

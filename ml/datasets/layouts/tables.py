@@ -7,6 +7,7 @@ their end as leads to a file here is taken.
 import codecs
 import csv
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,11 @@ _PERSON = (
 )
 _NUMBERED = "(?:id|uid|key|name|nom|nombre|nome|code|codigo|codice|kennung|nr|no|num|number|nummer|numero|n)"
 _PATIENT = re.compile(rf"{_NUMBERED}?(?:de|del|du|do|da)?(?:{_PERSON}){_NUMBERED}?|pid|mrn")
+# Each of them counts its patients from 1.
+_SITE = re.compile(
+    r"(?:study|studien)?(?:sites?|cent(?:er|re)s?|hospital|clinic|institut(?:e|ion|o)?|zentrum|standort|klinik|centro|hopital)"
+    rf"{_NUMBERED}?"
+)
 
 
 @dataclass(frozen=True)
@@ -196,12 +202,25 @@ def _read(tree: Tree, path: Path) -> list[_Row]:
     images = images or names
     if len(images) != 1 or len(masks) != 1:
         return []
-    places = (images[0], masks[0], _column_of_patients(head, table) if head.patients else None)
-    return [
-        _Row(number, *("" if place is None or place >= len(cells) else cells[place].strip() for place in places))
+    patients = _column_of_patients(head, table) if head.patients else None
+    places = (images[0], masks[0], patients, next(iter(head.places(_SITE)), None))
+    rows = [
+        (number, [_cell(cells, place) for place in places])
         for number, cells in enumerate(table, start=2)
         if any(cell.strip() for cell in cells)
     ]
+    sites: dict[str, set[str]] = defaultdict(set)
+    for _, (_, _, patient, site) in rows:
+        sites[patient].add(site)
+    are_of_sites = any(patient and len(found) > 1 for patient, found in sites.items())
+    return [
+        _Row(number, image, mask, f"{site}/{patient}" if are_of_sites and site and patient else patient)
+        for number, (image, mask, patient, site) in rows
+    ]
+
+
+def _cell(cells: Sequence[str], place: int | None) -> str:
+    return "" if place is None or place >= len(cells) else cells[place].strip()
 
 
 def _column_of_patients(head: _Head, table: Sequence[Sequence[str]]) -> int:

@@ -154,9 +154,11 @@ def say_unread_masks(layout: Layout, folder: Path, strays: Sequence[Problem]) ->
     ]
     if not of_masks:
         return ""
+    of_masks.sort(key=lambda found: found[0].code == "left_out")  # what is not there, first
     (first, name), *others = of_masks
     if layout.volumes and all(
-        one.message == MAY_BE_MASK or is_volume_mask(folder / name, folder) for one, name in of_masks
+        one.code == "left_out" and (one.message == MAY_BE_MASK or is_volume_mask(folder / name, folder))
+        for one, name in of_masks
     ):
         return _no_volume_has(layout, folder, [name for _, name in of_masks])
     images = [relative(case.image, layout.folder) for case in layout.cases]

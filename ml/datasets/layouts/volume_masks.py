@@ -3,6 +3,7 @@ of several of one patient the one that says it most plainly is taken.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from ml.datasets.layouts.volume_patients import VolumePatient
 from ml.datasets.mask_names import (
     doubtful_word,
     flair_mask_ending,
+    is_of_vsd,
     mask_ending,
     mask_sign,
     name_without_mask,
     without_tumor_word,
 )
+from ml.datasets.time_points import is_time
 from ml.datasets.volume_slices import file_of
 
 # What radiotherapy spares, and what is left after surgery.
@@ -84,6 +87,57 @@ _SPARE = (
 )
 
 
+# Numbers that are no patient's and no date's: of readers, versions and parts, and how a volume was taken.
+_BESIDE_NUMBERS = re.compile(
+    r"(?:rater|reader|expert|annotator|observer|version|ver|rev|final|draft|label|roi|gtv[pn]?|grade|who|class|run|seg"
+    r"|mask|lesion|tumou?r|t[12])[-_. ]?\d+|\d+(?:d|mm)(?![a-z])"
+)
+# BraTS 2020's one mask of another name (BraTS20_Training_355); those of the Virtual Skeleton Database are all.
+_OTHERS_NAME = "w39_1998.09.19_segm"
+_VERSION = re.compile(r"(?<![a-z])v[-_. ]?\d+")
+_TIME_WORDS = re.compile(
+    r"(?<![a-z])(?:baseline|follow[-_. ]?up|fu|initial|diagnosis|recurren(?:ce|t)|relapse|progression"
+    r"|(?:pre|post|intra)(?:[-_. ]?(?:op(?:erative)?|rt|surgery|treatment))?)(?![a-z])"
+)
+
+
+def is_of_another(mask: Path, flair: Path, folder: Path) -> bool:
+    """Whether a mask that is not called as its FLAIR names another patient or another time: a number or a word of a
+    time that neither FLAIR's name nor the folders around it, below `folder`, have."""
+    base, own = name_key(base_of_mask(_stem(mask))), name_key(base_of_mask(_stem(flair)))
+    named = split_brats_name(own)
+    own = own if named is None else named[0]
+    below = flair.relative_to(folder).parts[:-1]
+    # Folders of times may be listed one person at a time, whose folder is the set then.
+    around = [name_key(part) for part in ((folder.name, *below) if all(map(is_time, below)) else below)]
+    if is_of_vsd(_stem(mask)) or _key(mask) == _OTHERS_NAME:
+        return False
+    beginning = own or next(reversed(around), "")
+    if beginning and base.startswith(beginning) and not base[len(beginning) :][:1].isdigit():
+        return False
+    times = {_plain(found[0]) for found in _TIME_WORDS.finditer(base)}
+    known = {_plain(found[0]) for one in (own, *around) for found in _TIME_WORDS.finditer(one)}
+    if times and known and not times & known:
+        return True
+    left = _BESIDE_NUMBERS.sub("", base)
+    if not any(map(_VERSION.search, (own, *around))):
+        left = _VERSION.sub("", left)
+    here: Counter[int] = Counter()
+    for one in (own, *around):
+        here |= _numbers_in(one)
+    return bool(_numbers_in(left) - here)
+
+
+def _numbers_in(text: str) -> Counter[int]:
+    """The numbers of a name, a date as one whatever stands between its parts (`2019-03-04`)."""
+    joined = re.sub(r"(?<!\d)(\d{4})[-_. ](\d{2})[-_. ](\d{2})(?!\d)", r"\1\2\3", text)
+    return Counter(int(found) for found in re.findall(r"\d{1,18}", joined))
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[-_. ]", "", word)
+
+
 def is_of_anatomy(path: Path, folder: Path) -> bool:
     """Whether a mask, of a path below `folder`, is one of brain, skull or tissue by its name, or by the folder of the
     program that made it."""
@@ -133,9 +187,10 @@ def base_of_mask(stem: str) -> str:
     return _MAKER.sub("", without_tumor_word(stem.removesuffix(word)))
 
 
-def join_masks(by_base: dict[str, VolumePatient], *, is_one_patient: bool) -> None:
+def join_masks(by_base: dict[str, VolumePatient], folder: Path, *, is_one_patient: bool) -> None:
     """Give masks that are called as their FLAIR is (`flair-label`) to its patient; in a patient's own folder the one
-    mask to the one FLAIR, however they are called (`Segmentation`), but for that of a part of the tumor (`edema_mask`).
+    mask to the one FLAIR, however they are called (`Segmentation`), but for that of a part of the tumor (`edema_mask`)
+    and of another patient or time (`is_of_another`). folder: the data set's.
     Masks of brain or skull are no part of the set, and others of one patient's folder that say more than its name
     (`P1_cellular_tumor_seg`) are spare where there is his.
     """
@@ -150,7 +205,7 @@ def join_masks(by_base: dict[str, VolumePatient], *, is_one_patient: bool) -> No
             owner = by_base.get(named[0])
         if owner not in with_flair:
             is_alone = is_one_patient and len(lonely) == len(with_flair) == 1 and not with_flair[0].first(Kind.SEG)
-            owner = with_flair[0] if is_alone and not any(map(is_of_part, patient.files[Kind.SEG])) else None
+            owner = with_flair[0] if is_alone and _may_be_of(patient, with_flair[0], folder) else None
         if owner is not None:
             owner.files[Kind.SEG].extend(patient.files.pop(Kind.SEG))
             del by_base[base]
@@ -160,6 +215,12 @@ def join_masks(by_base: dict[str, VolumePatient], *, is_one_patient: bool) -> No
         more = re.compile(rf"{re.escape(name)}[-_. ].+", re.DOTALL)
         for base in [one for one in lonely if one in by_base and name and more.fullmatch(name_key(one))]:
             owner.spare.extend(by_base.pop(base).files[Kind.SEG])
+
+
+def _may_be_of(masks: VolumePatient, patient: VolumePatient, folder: Path) -> bool:
+    """Whether masks that are not called as a patient's FLAIR may still be his."""
+    flair = patient.files[Kind.FLAIR][0]
+    return not any(is_of_part(path) or is_of_another(path, flair, folder) for path in masks.files[Kind.SEG])
 
 
 def join_drawn(patients: Collection[VolumePatient], drawn: Sequence[Path]) -> None:
@@ -236,4 +297,8 @@ def _says_tumor(path: Path) -> bool:
 
 def _key(path: Path) -> str:
     """A volume's name without ending."""
-    return name_key(path.name[: -len(suffix_of(path.name)) or None])
+    return name_key(_stem(path))
+
+
+def _stem(path: Path) -> str:
+    return path.name[: -len(suffix_of(path.name)) or None]

@@ -102,7 +102,7 @@ def list_brats(tree: Tree, folder: Path) -> VolumeSet:
         _drop_doubtful(by_base)
         if place != folder and not any(patient.first(Kind.FLAIR) for patient in by_base.values()):
             _take_described_flair(tree, place, by_base)
-        join_masks(by_base, is_one_patient=place != folder)
+        join_masks(by_base, folder, is_one_patient=place != folder)
         join_drawn(by_base.values(), drawn)
         # T1 and T2 alone are endings that any file may have.
         found = [patient for patient in by_base.values() if patient.first(Kind.FLAIR) or patient.first(Kind.SEG)]

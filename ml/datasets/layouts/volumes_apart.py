@@ -13,10 +13,11 @@ from ml.datasets.file_names import MASK_VOLUME_SUFFIXES, VOLUME_SUFFIXES, name_k
 from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import is_scan_of_vsd, split_brats_name
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.layouts.volume_masks import base_of_mask, is_of_part, is_volume_mask
+from ml.datasets.layouts.volume_masks import base_of_mask, is_of_another, is_of_part, is_volume_mask
 from ml.datasets.layouts.volume_patients import VolumePatient, volumes_in
 from ml.datasets.layouts.volumes import VolumeSet, list_volumes
 from ml.datasets.mask_names import count_own_folders, mask_sign
+from ml.datasets.time_points import is_time
 
 # Of BIDS (https://bids-specification.readthedocs.io, entities): what says of a file what it shows, and whose it is.
 _SHOWS = re.compile(r"_(?:label|desc|seg|hemi|res)-[a-z0-9+]+", re.IGNORECASE)
@@ -102,10 +103,17 @@ class _Neighbors:
         if place is None or place == mask.parent or self._masks[place] > 1 or len(self._patients[place]) > 1:
             return None
         (owner,) = self._patients[place]
-        if owner.first(Kind.SEG) or is_of_part(mask):
+        if owner.first(Kind.SEG) or is_of_part(mask) or self._is_of_another(mask, owner.files[Kind.FLAIR][0], place):
             return None
         owner.name = place.name
         return owner
+
+    def _is_of_another(self, mask: Path, flair: Path, place: Path) -> bool:
+        """Whether a mask names another patient than its neighbor, or lies in the folder of another time."""
+        of_mask, of_flair = (
+            {name_key(part) for part in path.relative_to(place).parts[:-1] if is_time(part)} for path in (mask, flair)
+        )
+        return (bool(of_mask and of_flair) and of_mask != of_flair) or is_of_another(mask, flair, self._folder)
 
 
 def _places(path: Path, folder: Path) -> Iterator[Path]:

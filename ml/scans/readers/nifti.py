@@ -155,7 +155,11 @@ def _read_header(stream: BinaryIO) -> tuple[Any, int]:
     if header_class is None:
         if (unread := unread_by_bytes(head)) is not None:
             raise ScanError("unsupported", unread.sentence)
-        raise ScanError("unsupported", "The gzip file holds no NIfTI volume; send the images themselves.")
+        if head.startswith(_GZIP_MAGIC):
+            raise ScanError("unsupported", "The file is packed with gzip twice: unpack it once (`gunzip`).")
+        raise ScanError(
+            "unsupported", "The gzip file holds no NIfTI volume: export the volume as NIfTI (.nii.gz), or as images."
+        )
     if len(head) < header_class.sizeof_hdr:
         raise ScanError("unreadable", "The NIfTI header is cut; copy the file again from where it came from.")
     try:

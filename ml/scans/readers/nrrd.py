@@ -1,17 +1,19 @@
 """NRRD as an expert's mask: label volumes of ITK and 3D Slicer (`.nrrd`), and 3D Slicer's segmentations (`.seg.nrrd`).
 
-https://teem.sourceforge.net/nrrd/format.html; segments as 3D Slicer writes them (vtkMRMLSegmentationStorageNode). Scans
-are not read from it. The header bounds what follows, as with NIfTI: no byte is unpacked beyond the last voxel.
+https://teem.sourceforge.net/nrrd/format.html; segments as 3D Slicer writes them (vtkMRMLSegmentationStorageNode), and
+MITK its labels (MultiLabelSegmentation). Scans are not read from it. The header bounds what follows, as with NIfTI: no
+byte is unpacked beyond the last voxel.
 """
 
 import gzip
+import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ from ml.scans.scan import Limits, Scan, ScanError
 from ml.scans.unread_formats import unread_by_suffix
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.label_volumes import LabelVolume
+
+Segments = TypeVar("Segments", bound=Sized)
 
 # With the terminology of some hundred segments, as 3D Slicer writes it.
 _LONGEST_HEADER = 2**20
@@ -58,6 +62,8 @@ _SPACES = {
 _ENCODINGS = {"raw": False, "gzip": True, "gz": True}
 _VECTOR = re.compile(r"\(([^()]*)\)|\bnone\b")
 _SEGMENT = re.compile(r"Segment(\d{1,4})_(Name|LabelValue|Layer)", re.IGNORECASE)
+# MITK's labels, as JSON: a list of groups, each a layer, with the names and values of its labels.
+_OF_MITK = "org.mitk.multilabel.segmentation.labelgroups"
 _AGAIN = "write it again, in 3D Slicer or with SimpleITK, or export the mask as NIfTI (.nii.gz)."
 
 
@@ -284,12 +290,13 @@ def _affine(fields: Mapping[str, str], directions: Sequence[NDArray[np.float64]]
 
 def _segments_of(keys: Mapping[str, str]) -> tuple[_Segment, ...]:
     """Those that the header describes, in their order. Raises ScanError `unreadable`."""
+    if _OF_MITK in keys:
+        return _check_count(_segments_of_mitk(keys[_OF_MITK]))
     parts: dict[int, dict[str, str]] = {}
     for key, value in keys.items():
         if match := _SEGMENT.fullmatch(key):
             parts.setdefault(int(match.group(1)), {})[match.group(2).lower()] = value.strip()
-    if len(parts) > _MOST_SEGMENTS:
-        raise ScanError("limit", f"The file has {len(parts)} segments and the limit is {_MOST_SEGMENTS}; export fewer.")
+    _check_count(parts)
     segments = []
     for number, part in sorted(parts.items()):
         # Before 3D Slicer 4.11 each segment was a layer of its own, whose voxels are 1.
@@ -298,6 +305,27 @@ def _segments_of(keys: Mapping[str, str]) -> tuple[_Segment, ...]:
             raise ScanError("unreadable", f"The NRRD header's segments have no value or layer; {_AGAIN}")
         segments.append(_Segment(part.get("name", f"Segment {number}"), int(value), int(layer)))
     return tuple(segments)
+
+
+def _segments_of_mitk(text: str) -> tuple[_Segment, ...]:
+    """Raises ScanError `unreadable`."""
+    try:
+        return tuple(
+            _Segment(str(label["name"]), int(label["value"]), layer)
+            for layer, group in enumerate(json.loads(text))
+            for label in group["labels"]
+            if int(label["value"])
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ScanError("unreadable", f"The NRRD header's labels of MITK cannot be read; {_AGAIN}") from error
+
+
+def _check_count(segments: Segments) -> Segments:
+    """Raises ScanError `limit`."""
+    if len(segments) > _MOST_SEGMENTS:
+        text = f"The file has {len(segments)} segments and the limit is {_MOST_SEGMENTS}; export fewer."
+        raise ScanError("limit", text)
+    return segments
 
 
 def _read_voxels(file: BinaryIO, header: _Header) -> NDArray[np.generic]:

@@ -16,6 +16,8 @@ _NOT_THE_TUMOR = re.compile(
 _PART = re.compile(
     r"enhanc|o?edema|necro|core|infiltrat|(?:^|[^a-z])(?:et|ed|tc|ncr|nec|net)(?:[^a-z]|$)", re.IGNORECASE
 )
+# A year, or a day without marks between: what is marked at two times is not one tumor.
+_DATE = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)|\d{6}")
 
 
 def choose_regions(names: Sequence[str], wanted: Sequence[str], what: str) -> tuple[int, ...]:
@@ -35,7 +37,7 @@ def choose_regions(names: Sequence[str], wanted: Sequence[str], what: str) -> tu
     if len(names) == 1:
         return (0,)
     tumors = [place for place, name in enumerate(names) if names_tumor(name)]
-    if len(tumors) == 1 or (tumors and all(_TUMOR.fullmatch(re.sub(r"[\W\d_]", "", names[place])) for place in tumors)):
+    if len(tumors) == 1 or (tumors and all(_is_numbered(names[place]) for place in tumors)):
         return tuple(tumors)
     parts = [place for place, name in enumerate(names) if _PART.search(name)]
     if len(parts) > 1 and not tumors:
@@ -45,6 +47,11 @@ def choose_regions(names: Sequence[str], wanted: Sequence[str], what: str) -> tu
         f"The {what} has {len(names)} regions ({_shown(names)}), and their names do not say clearly which is the tumor:"
         " export the tumor's alone or call it so (GTV); beside an upload name it (“Region”; `region` in the API).",
     )
+
+
+def _is_numbered(name: str) -> bool:
+    """Whether a region is called as a tumor with a number at most, as one of several (GTV1, GTV 2), and no date."""
+    return _TUMOR.fullmatch(re.sub(r"[\W\d_]", "", name)) is not None and not _DATE.search(name)
 
 
 def names_tumor(name: str) -> bool:

@@ -181,3 +181,22 @@ def test_a_table_that_names_patients_of_images_is_said_not_to_be_read(tmp_path: 
     assert not find_layout(tmp_path).notes
     (tmp_path / "meta.csv").write_text("visit,patient_id\n7,A\n8,A\n9,B\n")
     assert not find_layout(tmp_path).notes
+
+
+@pytest.mark.parametrize("column", ["site", "Center ID", "Standort", "hospital"])
+def test_sites_that_count_their_patients_alike_have_different_ones(tmp_path: Path, column: str) -> None:
+    """Four persons were two, and intervals were of two."""
+    write(tmp_path, "1", "2", "3", "4")
+    rows = [
+        f"{site};{number};x{2 * place + number}.png;y{2 * place + number}.png"
+        for place, site in enumerate("AB")
+        for number in (1, 2)
+    ]
+    (tmp_path / "set.csv").write_text("\n".join([f"{column};patient;image;mask", *rows]))
+    assert [one.patient for one in check(tmp_path).patients] == ["A/1", "A/2", "B/1", "B/2"]
+
+
+def test_a_column_of_sites_leaves_patients_that_are_told_by_their_numbers(tmp_path: Path) -> None:
+    write(tmp_path, "1", "2")
+    (tmp_path / "set.csv").write_text("site,patient,image,mask\nA,1,x1.png,y1.png\nB,2,x2.png,y2.png\n")
+    assert [one.patient for one in check(tmp_path).patients] == ["1", "2"]

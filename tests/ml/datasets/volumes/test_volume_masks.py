@@ -261,3 +261,63 @@ def test_masks_on_interpolated_slices_are_said(tmp_path: Path) -> None:
         write_volume(tmp_path / patient / f"{patient}_seg.nii.gz", mask, matrix=matrix)
     [found] = [one for one in check(tmp_path).warnings if one.code == "mask_resampled"]
     assert found.files and all(name.startswith("P2/") for name in found.files)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("P1/P1_flair", "P1/P2_seg"),
+        ("P1/flair", "P1/P2_seg"),
+        ("TCGA_CS_5393/TCGA_CS_5393_flair", "TCGA_CS_5393/TCGA_DU_6404_seg"),
+        ("P1/P1_20200110_flair", "P1/P1_20190304_seg"),
+        ("P1/P1_2020-01-10_flair", "P1/P1_2019-03-04_seg"),
+        ("Meier1/Meier1_V2_flair", "Meier1/Meier1_V1_seg"),
+        ("P1/followup_flair", "P1/baseline_seg"),
+        ("P1/2020-01-10/flair", "P1/2019-03-04/seg"),
+        ("P1/scan/P1_flair", "P1/roi/P2_mask"),
+    ],
+)
+def test_the_one_mask_of_another_patient_or_time_is_not_taken(tmp_path: Path, image: str, mask: str) -> None:
+    """It lay beside the one FLAIR, and was its truth: a Dice of 0, or of 0.48, and the set was sound."""
+    write_volume(tmp_path / f"{image}.nii.gz", flair())
+    write_volume(tmp_path / f"{mask}.nii.gz", labels())
+    with pytest.raises(DatasetError, match="no mask is a volume's"):
+        check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("P1/flair", "P1/P1_v2_seg"),
+        ("P7/P7_flair", "P7/reader1_seg"),
+        ("P7/P7_flair", "P7/manual_seg"),
+        ("P7/P7_flair", "P7/tumor_v2_seg"),
+        ("Patient_012/flair", "Patient_012/12_seg"),
+        ("P7/2020-01-10/flair", "P7/2020-01-10/P7_20200110_seg"),
+        ("BraTS20_Training_355/BraTS20_Training_355_flair", "BraTS20_Training_355/W39_1998.09.19_Segm"),
+        ("EGD-0001/4_FLAIR/FLAIR", "EGD-0001/5_MASK/MASK"),
+        ("P7/preop_flair", "P7/pre-op_seg"),
+        ("P7/P7_flair", "P7/seg_3d_seg"),
+    ],
+)
+def test_the_one_mask_of_a_name_that_says_nobody_else_is_the_patients(tmp_path: Path, image: str, mask: str) -> None:
+    write_volume(tmp_path / f"{image}.nii.gz", flair())
+    write_volume(tmp_path / f"{mask}.nii.gz", labels())
+    assert check(tmp_path).problems == () and find_layout(tmp_path).has_truth
+
+
+@pytest.mark.parametrize("are_all", [True, False])
+def test_a_mask_that_is_a_link_to_nothing_is_to_be_fetched(tmp_path: Path, are_all: bool) -> None:
+    """It was said to be a part of the tumor, or that it should be renamed to what it was called."""
+    for name in ("P1", "P2"):
+        write_volume(tmp_path / name / f"{name}_flair.nii.gz", flair())
+        if are_all or name == "P1":
+            (tmp_path / name / f"{name}_seg.nii.gz").symlink_to(".git/annex/objects/x.nii.gz")
+        else:
+            write_volume(tmp_path / name / f"{name}_seg.nii.gz", labels())
+    if are_all:
+        with pytest.raises(DatasetError, match=r"2 files .* cannot be read; P1/P1_seg.nii.gz: A link that leads to no"):
+            check(tmp_path)
+        return
+    (found,) = (problem for problem in check(tmp_path).problems if problem.code == "missing_file")
+    assert found.message.startswith("A link that leads to nothing: fetch the file")

@@ -212,6 +212,11 @@ def test_what_interpolation_leaves_in_labels_is_no_rounding(tmp_path):
     assert not nifti.read_label_volume(tmp_path / "mask", Limits()).has_labels
 
 
+def test_what_is_packed_twice_is_told_to_be_unpacked_once(refuse):
+    error = refuse(gzip.compress(volume_files.nifti(VOXELS, AFFINE)))
+    assert error.message == "The file is packed with gzip twice: unpack it once (`gunzip`)."
+
+
 @pytest.mark.parametrize("highest", [100, 255])
 def test_shades_that_interpolation_leaves_in_whole_numbers_are_no_labels(tmp_path, highest):
     """A mask of 0 and 255 that was brought onto another grid as a picture is: its rim would count as tumor unsaid."""

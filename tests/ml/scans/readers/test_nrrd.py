@@ -1,7 +1,8 @@
 """NRRD as an expert's mask: as SimpleITK and 3D Slicer write it, and what is refused."""
 
 import gzip
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +231,32 @@ def test_no_scan_is_read_from_it(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="NRRD volume, which is not read here") as error:
         read_scan(path, Limits())
     assert error.value.code == "unsupported"
+
+
+@pytest.mark.parametrize("dates", [("2019", "2020"), ("20190304", "20200110"), ("040319", "100120")])
+def test_tumors_of_two_dates_are_not_joined(tmp_path: Path, dates: tuple[str, str]) -> None:
+    keys = segment(0, f"Tumor {dates[0]}", 1) | segment(1, f"Tumor {dates[1]}", 2)
+    assert "do not say clearly which is the tumor" in refused(tmp_path, header(keys=keys) + TUMOR.tobytes("F"))
+
+
+def of_mitk(*groups: Sequence[tuple[str, int]]) -> dict[str, str]:
+    labels = [{"labels": [{"name": name, "value": value} for name, value in group]} for group in groups]
+    return {"org.mitk.multilabel.segmentation.labelgroups": json.dumps(labels)}
+
+
+def test_of_mitks_labels_the_tumors_is_read(tmp_path: Path) -> None:
+    """A ventricle beside it counted as tumor."""
+    voxels = TUMOR * np.uint8(2)
+    voxels[0, 0] = 1
+    data = header(keys=of_mitk([("Ventricle", 1), ("Tumor", 2)])) + voxels.tobytes("F")
+    np.testing.assert_array_equal(read_bytes(tmp_path, data).is_tumor, TUMOR)
+    np.testing.assert_array_equal(read_bytes(tmp_path, data, "ventricle").is_tumor, voxels == 1)
+    layers = np.stack([np.ones_like(TUMOR, np.uint8), TUMOR.astype(np.uint8)])
+    data = header((2, *SHAPE), keys=of_mitk([("Brain", 1)], [("Lesion", 1)])) + layers.tobytes("F")
+    np.testing.assert_array_equal(read_bytes(tmp_path, data).is_tumor, TUMOR)
+
+
+@pytest.mark.parametrize("said", ["", "7", "[7]", '[{"labels": [{"name": "a"}]}]', '[{"labels": 7}]', "[" * 9999])
+def test_mitks_labels_that_cannot_be_read_are_refused(tmp_path: Path, said: str) -> None:
+    keys = {"org.mitk.multilabel.segmentation.labelgroups": said}
+    assert "labels of MITK cannot be read" in refused(tmp_path, header(keys=keys) + TUMOR.tobytes("F"))
