@@ -158,6 +158,11 @@ def is_drawn_on_sequence(stem: str) -> bool:
     return _ON_SEQUENCE.search(stem.lower()) is not None
 
 
+def is_of_brush(stem: str) -> bool:
+    """Whether a name without suffix is that of Label Studio's brush, which says a task and no image."""
+    return _BRUSH.fullmatch(stem.lower()) is not None
+
+
 def is_of_matlab(stem: str) -> bool:
     """Whether a name is that of MATLAB's label, whose number is not its image's."""
     return _MATLAB.fullmatch(stem) is not None

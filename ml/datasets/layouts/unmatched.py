@@ -16,7 +16,7 @@ from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import longest_beginning, say_cityscapes, say_several, unknown
 from ml.datasets.layouts.volume_masks import is_of_anatomy, is_of_part, is_volume_mask
 from ml.datasets.layouts.volumes import flair_number
-from ml.datasets.mask_names import is_of_matlab, is_read_as_mask, mask_sign
+from ml.datasets.mask_names import is_of_brush, is_of_matlab, is_read_as_mask, mask_sign
 from ml.datasets.volume_slices import file_of
 from ml.scans.unread_formats import is_drawn
 
@@ -37,6 +37,11 @@ _OF_PARTS = (
 _OF_MATLAB = (
     "MATLAB's Image Labeler counts its labels (`Label_1`) in the order of gTruth.DataSource, whatever numbers its"
     " images have: save each as the mask of that image (`masks/07.png` of `images/07.png`)."
+)
+_OF_BRUSH = (
+    "Label Studio calls the masks of a brush by task and annotator (`task-7-annotation-12-by-1-tag-Tumor-0`), not by"
+    " image: its JSON export says the image of each task; save one annotator's as the mask of that image"
+    " (`masks/07.png` of `images/07.png`)."
 )
 _OF_LONGER = (
     "The name of a mask is its image's with `{more}` behind it, which is not read: take that off (`masks/{name}.png`)."
@@ -82,6 +87,8 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
         return cityscapes
     if masks and all(is_of_matlab(path.stem) for path in masks):
         return _OF_MATLAB
+    if masks and all(is_of_brush(path.stem) for path in masks):
+        return _OF_BRUSH
     if any(name_key(path.parent.name) in ("labelstr", "labelsts") for path in masks):
         return _say_pictures_of_nnunet(layout, masks)
     stems = {name_key(case.image.stem) for case in layout.cases}

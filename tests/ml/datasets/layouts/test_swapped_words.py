@@ -132,3 +132,13 @@ def test_sequences_within_the_folder_of_images_are_read_by_flair(tmp_path, masks
     assert {case.patient for case in layout.cases} == {"1", "2", "3"}
     assert [(group.count, group.files[0]) for group in layout.left_out] == [(3, "images/t1/1.png")]
     assert len(find_sources([tmp_path])[0]) == 3
+
+
+def test_label_studios_brush_is_told_that_its_masks_do_not_name_their_images(tmp_path):
+    for number in range(1, 4):
+        image(tmp_path / "images" / f"{number}.png")
+        for reader in (1, 2):
+            name = f"task-{number}-annotation-{2 * number + reader}-by-{reader}-tag-Tumor-0.png"
+            draw_mask(tmp_path / "masks" / name)
+    with pytest.raises(DatasetError, match="Label Studio calls the masks of a brush by task and annotator"):
+        check(tmp_path)
